@@ -1,0 +1,1 @@
+"""The Django door: gateway paths, the management REST, the OpenAPI document, health and metrics."""
