@@ -1,0 +1,11 @@
+"""The WSGI application: every gateway path through the Django door. ASGI is the faster way in."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+
+application = get_wsgi_application()
