@@ -92,12 +92,14 @@ class LazySettings:
         return self._loaded
 
     def clear(self) -> None:
-        self._loaded = None
+        self.__dict__.clear()
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return getattr(self.current, name)
+        value = getattr(self.current, name)
+        self.__dict__[name] = value  # the next look finds it without coming here
+        return value
 
 
 settings: Any = LazySettings()

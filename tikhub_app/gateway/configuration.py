@@ -78,7 +78,6 @@ class ConfigurationStore:
         self._reset()
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._stopping = False
@@ -102,7 +101,7 @@ class ConfigurationStore:
 
         :raises ServiceUnavailable: the view is too old to decide on.
         """
-        if self._snapshot is None or self._pid != os.getpid():
+        if self._snapshot is None:
             return None
         if time.monotonic() - self._fresh_at > settings.CONFIG_MAX_AGE_S:
             raise ServiceUnavailable(
@@ -134,8 +133,6 @@ class ConfigurationStore:
     def ensure_started(self) -> None:
         """Start the thread and wait for its first view, up to five seconds."""
         with self._start_lock:
-            if self._pid != os.getpid():
-                self._reset()
             if self._thread is None or not self._thread.is_alive():
                 self._stopping = False
                 self._thread = threading.Thread(target=self._run, name="tikhub-configuration", daemon=True)
@@ -174,7 +171,7 @@ class ConfigurationStore:
 
     def age_s(self) -> float | None:
         """Seconds since the database last confirmed the view; None before the first time."""
-        if self._snapshot is None or self._pid != os.getpid():
+        if self._snapshot is None:
             return None
         return time.monotonic() - self._fresh_at
 
@@ -187,7 +184,7 @@ class ConfigurationStore:
         thread = self._thread
         self._stopping = True
         self._wake.set()
-        if thread is not None and self._pid == os.getpid():
+        if thread is not None:
             thread.join(timeout=5)
         self._reset()
 

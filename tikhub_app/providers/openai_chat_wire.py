@@ -124,6 +124,8 @@ _MOST_TOKENS = 10**8
 
 def _count(value: Any) -> int:
     """Token numbers are integers, yet some hosts have sent fractions, nulls and strings."""
+    if type(value) is int:
+        return min(max(0, value), _MOST_TOKENS)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return 0
     return min(max(0, round(value)), _MOST_TOKENS) if value == value and abs(value) != float("inf") else 0

@@ -165,15 +165,15 @@ class AiohttpTransport:
 
     def __init__(self) -> None:
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
-        self._pid = os.getpid()
+        os.register_at_fork(after_in_child=self._forget_parent)
+
+    def _forget_parent(self) -> None:
+        # The parent's sockets are not ours to close, and its loop's selector is shared with us: leave them alone, and
+        # out of the collector's reach.
+        self._of_the_parent = self._sessions
+        self._sessions = WeakKeyDictionary()
 
     def _session(self) -> aiohttp.ClientSession:
-        if os.getpid() != self._pid:
-            # The parent's sockets are not ours to close, and its loop's selector is shared with us: leave them alone,
-            # and out of the collector's reach.
-            self._of_the_parent = self._sessions
-            self._sessions = WeakKeyDictionary()
-            self._pid = os.getpid()
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
         if session is None or session.closed:
