@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from typing import IO, Any, ClassVar
 from urllib.parse import parse_qsl
 
@@ -191,21 +192,23 @@ class _Body:
         await self._stream.aclose()
 
     def close_with(self, request: HttpRequest) -> None:
-        """See to it that the stream is closed although Django drops the answer, because a middleware has failed.
+        """See to it that the stream is closed although Django drops the answer.
 
-        Django closes the request together with the answer that it sends in the end, whichever that is.
+        It does so when a middleware fails, and when the caller leaves while the answer is on its way out; then nobody
+        closes the answer. What Django closes in every case is the request, and under ASGI the body that it has read.
         """
-        reference = weakref.ref(request)  # a cycle would keep __del__ waiting for the collector
+        closed_at_the_end: Any = request._stream if isinstance(request, ASGIRequest) else request
+        reference = weakref.ref(closed_at_the_end)  # no cycle, which would keep __del__ waiting for the collector
 
         def close() -> None:
             if (closing := reference()) is not None:
                 type(closing).close(closing)
             self.close()
 
-        request.close = close  # type: ignore[method-assign]
+        with suppress(AttributeError):  # a test's own request may be made of anything
+            closed_at_the_end.close = close
 
     def __del__(self) -> None:
-        # Nothing at all is closed when the caller leaves while the answer is on its way out.
         if not self._is_closed:
             _schedule(self._stream.aclose(), self._loop)
 

@@ -1,0 +1,7 @@
+"""A host's WSGI application as ``startproject`` makes it."""
+
+from __future__ import annotations
+
+from django.core.wsgi import get_wsgi_application
+
+application = get_wsgi_application()
