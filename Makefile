@@ -17,8 +17,10 @@ run: $(RUN_STAMP)
 	@exec $(BIN)/python -m project.supervisor
 
 ## Everything that has to hold: the checkers, then the suite on SQLite, then its in-process part on PostgreSQL.
+# Browser tests go apart: Playwright keeps an event loop running in its process.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not browser"
+	$(BIN)/python -m pytest -m browser
 	$(BIN)/python -m tests.on_postgres
 
 lint: $(TEST_STAMP)
