@@ -42,7 +42,7 @@ DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 _known_hosts: set[str] = set()
 MOST_KNOWN_HOSTS = 256
 #: A caller that leaves earlier is noticed at this moment; the promise is a tenth of a second.
-WATCH_AFTER_S = 0.03
+WATCH_AFTER_S = 0.06
 
 
 def gateway_asgi(app: Any, prefix: str = "") -> Application:

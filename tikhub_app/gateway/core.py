@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 
 from tikhub_app.conf import settings
 from tikhub_app.exceptions import GatewayError, UpstreamError, UpstreamInvalidResponse
@@ -199,7 +200,9 @@ class Gateway:
         if exchange.is_draining:
             exchange.close(CallStatus.CLIENT_GONE, None, facts=facts, answer=body, departure=Departure.DRAINED)
         else:
-            exchange.close(CallStatus.DONE, reply.status, facts=facts, answer=body)
+            # After the answer has left: nobody waits for the end of the row, but the caller waits for the answer.
+            close = partial(exchange.close, CallStatus.DONE, reply.status, facts=facts, answer=body)
+            asyncio.get_running_loop().call_soon(close)
         headers = self._headers(exchange, reply, facts.answered_model)
         headers.append(("content-length", str(len(body))))
         return Reply(reply.status, headers, body)

@@ -1,7 +1,7 @@
 """The one thread per process that commits ledger rows, many calls to a transaction (group commit).
 
 A call waits for its rows before anything is sent upstream; while one transaction commits, the rows of other calls
-gather for the next. What a call writes at its end waits for nobody: it rides along with the next commit, or 50 ms.
+gather for the next. What calls write at their end waits for nobody: it is gathered for 50 ms and written together.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import math
 import os
 import threading
 import time
@@ -60,6 +61,7 @@ class LedgerWriter:
         self._begins: deque[Begin] = deque()
         self._rest = Batch()
         self._gathered: WeakKeyDictionary[asyncio.AbstractEventLoop, list[Begin]] = WeakKeyDictionary()
+        self._rest_due = math.inf
         self._sleeps_long = False
         self._prepared: Any = None
         self._thread: threading.Thread | None = None
@@ -113,6 +115,7 @@ class LedgerWriter:
         loop = asyncio.get_running_loop()
         # Batches are committed in order, so a begin without rows returns after all that went before it.
         begin = Begin(None, None, loop, loop.create_future())
+        self._rest_due = 0.0
         self._put(begin)
         assert begin.waiter is not None
         try:
@@ -137,25 +140,29 @@ class LedgerWriter:
     def first_byte(self, request: RequestRow) -> None:
         with self._condition:
             self._rest.first_bytes.append(("streaming", request.first_byte_ms, request.id))
+            self._rest_grew()
 
     def finish(self, finish: Finish) -> None:
         self._ensure_thread()
         with self._condition:
             self._rest.finishes.append(finish)
-            self._wake_from_long_sleep()
+            self._rest_grew()
 
     def key_used(self, key_id: int) -> None:
         with self._condition:
             self._rest.keys_used[key_id] = datetime.now(UTC)
+            self._rest_grew()
 
     def mark_upstream(self, mark: UpstreamMark) -> None:
         self._ensure_thread()
         with self._condition:
             self._rest.marks.append(mark)
-            self._condition.notify()
+            self._rest_grew()
 
-    def _wake_from_long_sleep(self) -> None:
+    def _rest_grew(self) -> None:
         """What nobody waits for wakes the thread only where it would otherwise sleep on; else it looks by itself."""
+        if self._rest_due == math.inf:
+            self._rest_due = time.monotonic() + RIDE_ALONG_S
         if self._sleeps_long:
             self._sleeps_long = False
             self._condition.notify()
@@ -248,17 +255,27 @@ class LedgerWriter:
             connection.close()
 
     def _take(self, idle_s: float) -> Batch:
-        """Wait for something to write; begins at once, the rest at most RIDE_ALONG_S later."""
+        """Wait for something to write: begins at once, the rest when it is due.
+
+        A begin that waited for the rest would write twice the pages, and each finish alone as many again; gathered for
+        RIDE_ALONG_S, finishes of consecutive rows share theirs.
+        """
         with self._condition:
             if not self._begins and not self._stopping:
-                if self._rest or time.monotonic() - self._committed_at < BUSY_S:
+                now = time.monotonic()
+                if self._rest:
+                    self._condition.wait(max(0.0, self._rest_due - now))
+                elif now - self._committed_at < BUSY_S:
                     self._condition.wait(RIDE_ALONG_S)
                 else:
                     self._sleeps_long = True
                     self._condition.wait(idle_s)
                     self._sleeps_long = False
             self._is_writing = True
-            batch, self._rest = self._rest, Batch()
+            batch = Batch()
+            if self._stopping or time.monotonic() >= self._rest_due:
+                batch, self._rest = self._rest, batch
+                self._rest_due = math.inf
             while self._begins and len(batch.begins) < MOST_ROWS_PER_COMMIT:
                 begin = self._begins.popleft()
                 # Marked before the look, as the caller abandons before it looks: no row is written that nobody closes.
