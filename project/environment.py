@@ -38,6 +38,8 @@ class ProviderVariables:
     sandbox_path: str
     #: Public model names, as patterns, that this provider's upstream serves.
     patterns: tuple[str, ...]
+    #: Provider of an address that comes without a key; empty where there are no such servers.
+    keyless_provider: str = ""
 
 
 PROVIDERS: tuple[ProviderVariables, ...] = (
@@ -49,6 +51,26 @@ PROVIDERS: tuple[ProviderVariables, ...] = (
         default_base_url="https://api.openai.com/v1",
         sandbox_path="/openai/v1",
         patterns=("gpt-*", "chatgpt-*", "o1*", "o3*", "o4*", "text-embedding-*", "whisper-*"),
+        # Ollama, llama.cpp, vLLM.
+        keyless_provider="openai_compatible",
+    ),
+    # https://github.com/anthropics/anthropic-sdk-python: ANTHROPIC_API_KEY, and ANTHROPIC_BASE_URL without a version.
+    ProviderVariables(
+        provider="anthropic",
+        key_variable="ANTHROPIC_API_KEY",
+        base_url_variable="ANTHROPIC_BASE_URL",
+        default_base_url="https://api.anthropic.com",
+        sandbox_path="/anthropic",
+        patterns=("claude-*",),
+    ),
+    # https://github.com/googleapis/python-genai: GEMINI_API_KEY; the base URL is a host, the SDK adds the version.
+    ProviderVariables(
+        provider="gemini",
+        key_variable="GEMINI_API_KEY",
+        base_url_variable="GEMINI_BASE_URL",
+        default_base_url="https://generativelanguage.googleapis.com",
+        sandbox_path="/gemini",
+        patterns=("gemini-*",),
     ),
 )
 
@@ -168,9 +190,8 @@ def _upstreams(
                 # The lines that `make run` prints for callers, pasted into the shell that starts the service: they
                 # point back to it, and the service would call itself for ever.
                 has_key, base_url = False, ""
-        if base_url:
-            # An address without a key is a server that asks for none: Ollama, llama.cpp, vLLM.
-            provider = known.provider if has_key else "openai_compatible"
+        if base_url and (has_key or known.keyless_provider):
+            provider = known.provider if has_key else known.keyless_provider
         elif has_key:
             base_url = known.default_base_url
         elif sandbox_port is not None:

@@ -15,6 +15,10 @@ import tempfile
 for _name in [
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
+    "GEMINI_API_KEY",
+    "GEMINI_BASE_URL",
     "PUBLIC_URL",
     "REDIS_URL",
     "TIKHUB_ADMIN_PASSWORD",

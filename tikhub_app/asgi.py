@@ -4,7 +4,7 @@
 
     application = gateway_asgi(get_asgi_application())
 
-It claims the exact methods and paths of ``gateway/endpoints.py`` under its prefix and hands everything else on, so a
+It claims the methods and paths of ``gateway/endpoints.py`` under its prefix and hands everything else on, so a
 host's middleware runs on every other path and on none of these: no sessions, CSRF, locale, CORS or host middleware of
 its own. What they would do for safety it does itself: the host name is checked against ``ALLOWED_HOSTS``, sizes are
 bounded, and every call needs a gateway key.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -25,7 +25,7 @@ from django.http.request import split_domain_port, validate_host
 from tikhub_app.conf import settings
 from tikhub_app.exceptions import InvalidRequest, PayloadTooLarge
 from tikhub_app.gateway.core import early_refusal, gateway
-from tikhub_app.gateway.endpoints import ENDPOINTS, Endpoint
+from tikhub_app.gateway.endpoints import ENDPOINTS, NO_PARAMETERS, Endpoint, match_template
 from tikhub_app.gateway.inbound import CallerGone, InboundCall, Reply
 
 logger = logging.getLogger(__name__)
@@ -56,9 +56,12 @@ def gateway_asgi(app: Any, prefix: str = "") -> Application:
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            endpoint = claimed.get((scope["method"], _path(scope)))
+            method, path = scope["method"], _path(scope)
+            endpoint, parameters = claimed.get((method, path)), NO_PARAMETERS
+            if endpoint is None and path.startswith(start):
+                endpoint, parameters = match_template(method, path.removeprefix(start)) or (None, NO_PARAMETERS)
             if endpoint is not None:
-                await _answer(endpoint, scope, receive, send)
+                await _answer(endpoint, parameters, scope, receive, send)
                 return
         elif scope["type"] == "lifespan":
             await _live(receive, send)
@@ -74,7 +77,9 @@ def _path(scope: Scope) -> str:
     return path.removeprefix(root) if root and path.startswith(root + "/") else path
 
 
-async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer(
+    endpoint: Endpoint, parameters: Mapping[str, str], scope: Scope, receive: Receive, send: Send
+) -> None:
     try:
         headers = _headers(scope)
         _check_host(headers)
@@ -83,7 +88,7 @@ async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
         await _send_whole(early_refusal(endpoint.dialect, error), send)
         return
     query = dict(parse_qsl(scope["query_string"].decode("latin-1"))) if scope.get("query_string") else {}
-    call = InboundCall(endpoint.dialect, endpoint.operation, headers, b"", "asgi", query)
+    call = InboundCall(endpoint.dialect, endpoint.operation, headers, b"", "asgi", query, parameters)
     handler = asyncio.current_task()
     assert handler is not None
     watch = _Watch(receive, call, handler)

@@ -25,10 +25,15 @@ from tikhub_app.models import ApiKey
 DOCUMENT = Path(__file__).parent / "openapi.json"
 
 #: The published titles of what is built so far, by tag.
-PUBLISHED_OPERATIONS = {"OpenAI": {"OpenAI chat completion"}}
+PUBLISHED_OPERATIONS = {
+    "OpenAI": {"OpenAI chat completion"},
+    "Claude": {"Claude message"},
+    "Gemini": {"Gemini content", "Gemini content, streamed"},
+}
 PUBLISHED_SCHEMAS = {
     "ChatCompletionRequest", "ChatMessage", "Tool", "ToolCall", "ChatCompletionResponse", "ChatCompletionChoice",
-    "ContentFilterResults", "UsageInfo",
+    "ContentFilterResults", "UsageInfo", "ClaudeMessageRequest", "ClaudeMessageResponse",
+    "GeminiGenerateContentRequest", "GeminiContent", "GeminiGenerationConfig", "GeminiGenerateContentResponse",
 }  # fmt: skip
 
 urlpatterns = [path("deep/ai/", include("tikhub_app.urls"))]

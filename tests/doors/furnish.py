@@ -26,8 +26,14 @@ def main(sandbox_url: str, sandbox_key: str) -> None:
 
     call_command("tikhub_setup", stdout=sys.stderr)
 
-    def upstream(name: str, credential: str = sandbox_key, base_url: str = sandbox_url, **columns: float) -> Upstream:
-        row = Upstream(name=name, provider="openai", base_url=base_url, **columns)
+    def upstream(
+        name: str,
+        credential: str = sandbox_key,
+        base_url: str = sandbox_url,
+        provider: str = "openai",
+        **columns: float,
+    ) -> Upstream:
+        row = Upstream(name=name, provider=provider, base_url=base_url, **columns)
         row.set_credential(credential)
         row.save()
         return row
@@ -40,6 +46,16 @@ def main(sandbox_url: str, sandbox_key: str) -> None:
     }
     for pattern, row in routes.items():
         Route.objects.create(pattern=pattern, upstream=row, upstream_model="" if "*" in pattern else "gpt-4o-mini")
+
+    gemini_url = sandbox_url.replace("/openai/v1", "/gemini")
+    wrong_key = "not-the-key-of-the-sandbox"
+    Route.objects.create(pattern="gemini-*", upstream=upstream("gemini", base_url=gemini_url, provider="gemini"))
+    locked_out = upstream("gemini-locked-out", wrong_key, gemini_url, "gemini")
+    Route.objects.create(pattern="locked-out-gemini", upstream=locked_out, upstream_model="gemini-2.5-flash")
+
+    anthropic_url = sandbox_url.replace("/openai/v1", "/anthropic")
+    claude = upstream("anthropic", base_url=anthropic_url, provider="anthropic")
+    Route.objects.create(pattern="claude-*", upstream=claude)
 
     keys: dict[str, dict[str, Any]] = {
         "main": {},

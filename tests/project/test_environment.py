@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from project.environment import SHORTEST_API_KEY, Environment, InvalidEnvironment
+from project.environment import PROVIDERS, SHORTEST_API_KEY, Environment, InvalidEnvironment
 from tikhub_app.models import key_format
 
 
@@ -18,7 +18,7 @@ def test_it_needs_no_variable_at_all() -> None:
 
 
 def test_a_key_makes_an_upstream_that_holds_a_reference_and_never_the_value() -> None:
-    upstreams = Environment.read({"OPENAI_API_KEY": "sk-planted", "TIKHUB_SANDBOX": "1"}).upstreams
+    upstreams = Environment.read({"OPENAI_API_KEY": "sk-planted"}).upstreams
     assert [upstream.as_setting() for upstream in upstreams] == [
         {
             "name": "env-openai",
@@ -43,12 +43,22 @@ def test_a_base_url_without_a_key_is_a_compatible_server_that_asks_for_none() ->
 
 
 def test_the_sandbox_answers_only_where_it_is_asked_for_and_no_account_is_given() -> None:
-    (upstream,) = Environment.read({"TIKHUB_SANDBOX": "1", "SANDBOX_PORT": "9001"}).upstreams
-    assert upstream.sandbox
-    assert (upstream.name, upstream.provider) == ("sandbox-openai", "openai")
-    assert upstream.base_url == "http://127.0.0.1:9001/openai/v1"
-    assert upstream.credential_reference == ""
+    upstreams = Environment.read({"TIKHUB_SANDBOX": "1", "SANDBOX_PORT": "9001"}).upstreams
+    assert {upstream.name: upstream.base_url for upstream in upstreams} == {
+        f"sandbox-{known.provider}": f"http://127.0.0.1:9001{known.sandbox_path}" for known in PROVIDERS
+    }
+    assert all(upstream.sandbox and upstream.credential_reference == "" for upstream in upstreams)
+
+    with_one_key = {"TIKHUB_SANDBOX": "1", "ANTHROPIC_API_KEY": "sk-ant-planted"}
+    names = {upstream.name: upstream.sandbox for upstream in Environment.read(with_one_key).upstreams}
+    assert names["env-anthropic"] is False
+    assert "sandbox-anthropic" not in names
+    assert names["sandbox-openai"] is True
     assert Environment.read({"TIKHUB_SANDBOX": "0"}).upstreams == ()
+
+
+def test_a_base_url_alone_is_no_account_where_every_server_wants_a_key() -> None:
+    assert Environment.read({"ANTHROPIC_BASE_URL": "https://claude.example.com"}).upstreams == ()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +72,7 @@ def test_the_sandbox_answers_only_where_it_is_asked_for_and_no_account_is_given(
 def test_the_lines_printed_for_callers_do_not_make_the_service_call_itself(variables: dict[str, str]) -> None:
     pasted = variables | {"OPENAI_API_KEY": "sk-tkh-of-this-service"}
     assert Environment.read(pasted).upstreams == ()
-    assert [upstream.sandbox for upstream in Environment.read(pasted | {"TIKHUB_SANDBOX": "1"}).upstreams] == [True]
+    assert all(upstream.sandbox for upstream in Environment.read(pasted | {"TIKHUB_SANDBOX": "1"}).upstreams)
 
 
 def test_a_public_url_is_trusted_and_decides_about_https() -> None:

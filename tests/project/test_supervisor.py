@@ -53,7 +53,7 @@ class Service:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if name not in NOT_INHERITED and not name.startswith(("TIKHUB_", "OPENAI_"))
+            if name not in NOT_INHERITED and not name.startswith(("TIKHUB_", "OPENAI_", "ANTHROPIC_", "GEMINI_"))
         }
         with (self.directory / "printed").open("wb") as printed:
             self.process = subprocess.Popen(

@@ -81,6 +81,7 @@ def in_bad_places(body: bytes) -> Sequence[int]:
 class Received:
     headers: Mapping[str, str]
     body: bytes
+    path: str = ""
 
 
 class ReplayServer:
@@ -122,7 +123,7 @@ class ReplayServer:
         with connection, connection.makefile("rb") as reader:
             while (head := self._read_head(reader)) is not None:
                 body = reader.read(int(head.get("content-length", "0")))
-                self.received.append(Received(head, body))
+                self.received.append(Received(head, body, head.pop(":path")))
                 try:
                     self._answer(connection)
                 except OSError:
@@ -131,11 +132,11 @@ class ReplayServer:
     @staticmethod
     def _read_head(reader: Any) -> dict[str, str] | None:
         try:
-            if not reader.readline():
+            if not (first := reader.readline()):
                 return None
         except OSError:
             return None
-        headers: dict[str, str] = {}
+        headers: dict[str, str] = {":path": first.decode("latin-1").split(" ")[1]}
         while (line := reader.readline().strip()) != b"":
             name, _, value = line.decode("latin-1").partition(":")
             headers[name.lower()] = value.strip()

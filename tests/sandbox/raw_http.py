@@ -27,7 +27,7 @@ def open_call(url: str, body: dict[str, Any] | bytes, headers: dict[str, str] | 
     parts = urlsplit(url)
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [
-        f"POST {parts.path} HTTP/1.1",
+        f"POST {parts.path}{'?' + parts.query if parts.query else ''} HTTP/1.1",
         f"Host: {parts.netloc}",
         "Connection: close",
         "Content-Type: application/json",

@@ -48,7 +48,7 @@ class GatewayView(PinnedViewMixin):
     def perform_authentication(self, request: Request) -> None:
         """Left to the core: keys are not users."""
 
-    def answer(self, request: Request) -> HttpResponseBase:
+    def answer(self, request: Request, **path_parameters: str) -> HttpResponseBase:
         inner = request._request
         is_asgi = isinstance(inner, ASGIRequest)
         call = InboundCall(
@@ -58,6 +58,7 @@ class GatewayView(PinnedViewMixin):
             read_body(inner),
             DOOR,
             dict(parse_qsl(inner.META.get("QUERY_STRING", ""))),
+            path_parameters,
             # Django cancels the call when the server tells it that the caller has left.
             departs_by_cancel=is_asgi,
         )

@@ -7,7 +7,13 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 from tikhub_app.api.rest import documented
-from tikhub_app.schemas import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse, ErrorResponse
+from tikhub_app.schemas import (
+    ChatCompletionChunk,
+    ChatCompletionRequest,
+    ChatCompletionResponse,
+    ErrorResponse,
+    WireModel,
+)
 
 #: Any of the three headers on any path.
 GATEWAY_SECURITY: list[dict[str, list[str]]] = [{"gatewayKey": []}, {"gatewayKeyHeader": []}, {"googleKeyHeader": []}]
@@ -16,6 +22,7 @@ SECURITY_SCHEMES: dict[str, dict[str, str]] = {
     "gatewayKey": {"type": "http", "scheme": "bearer", "description": "A key of scope gateway."},
     "gatewayKeyHeader": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same."},
     "googleKeyHeader": {"type": "apiKey", "in": "header", "name": "x-goog-api-key", "description": "The same."},
+    "googleKeyQuery": {"type": "apiKey", "in": "query", "name": "key", "description": "The same, on Gemini's paths."},
 }
 
 _ERROR_MEANINGS = {
@@ -32,10 +39,10 @@ _ERROR_MEANINGS = {
 }
 
 
-def openai_errors() -> dict[Any, OpenApiResponse]:
-    """Error answers of every path of the OpenAI dialect."""
+def described_errors(body: type[WireModel]) -> dict[Any, OpenApiResponse]:
+    """Error answers of every path of a dialect whose errors have this body."""
     return {
-        (status, "application/json"): OpenApiResponse(ErrorResponse, description=meaning)
+        (status, "application/json"): OpenApiResponse(body, description=meaning)
         for status, meaning in _ERROR_MEANINGS.items()
     }
 
@@ -56,7 +63,7 @@ document_chat_completion = documented(
     responses={
         (200, "application/json"): OpenApiResponse(ChatCompletionResponse, description=_ANSWER),
         (200, "text/event-stream"): OpenApiResponse(ChatCompletionChunk, description=_ANSWER),
-        **openai_errors(),
+        **described_errors(ErrorResponse),
     },
     examples=[
         OpenApiExample(

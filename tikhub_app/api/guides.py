@@ -27,8 +27,9 @@ Send the gateway key in one of these headers, whichever your SDK uses; all of th
 | `x-api-key: KEY` | Anthropic |
 | `x-goog-api-key: KEY` | Google |
 
-Two different keys in one request are refused. A key has a scope: `gateway` calls models, `manage` uses the management
-API under `/api/v1/`, which also takes the session of a signed-in user (with CSRF token) and that user's permissions.
+On Gemini's paths the key may also stand in the query, as `?key=KEY`. Two different keys in one request are refused. A
+key has a scope: `gateway` calls models, `manage` uses the management API under `/api/v1/`, which also takes the session
+of a signed-in user (with CSRF token) and that user's permissions.
 
 ## Models
 
@@ -86,6 +87,18 @@ data: [DONE]
 | usage | with `"stream_options": {"include_usage": true}`, in one last chunk whose `choices` are empty |
 | end of the stream | `data: [DONE]` |
 | an error after the first event | `data: {"error": {...}}`, and the stream ends without `[DONE]` |
+
+Gemini names streaming in the path. With `?alt=sse` the answer is events, without names and without a closing one: a
+candidate is complete when it has its `finishReason`, chunks with nothing but `usageMetadata` may follow, and the last
+usage holds for all. Without `alt=sse` the answer is one JSON array that grows chunk by chunk. If something fails after
+the first chunk, an element with `error` comes last; the array is then left without its closing bracket, so that half an
+answer is never taken for a whole one.
+
+```sh
+curl -N "http://127.0.0.1:8000/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse" \\
+  -H "x-goog-api-key: $KEY" -H "Content-Type: application/json" \\
+  -d '{"contents": [{"parts": [{"text": "Count to five."}]}]}'
+```
 
 Lines that begin with a colon are signs of life and carry nothing; SDKs skip them. Before the first event a failure is
 an ordinary error with its HTTP status, and another account may be tried; after it, never. If you close the connection,

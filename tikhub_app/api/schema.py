@@ -46,6 +46,9 @@ SCHEMA_SETTINGS: dict[str, Any] = {
     "APPEND_COMPONENTS": {"securitySchemes": SECURITY_SCHEMES},
     "TAGS": [
         {"name": "OpenAI", "description": "In the form of OpenAI's API."},
+        {"name": "Claude", "description": "In the form of Anthropic's API."},
+        {"name": "Gemini", "description": "In the form of Google's API."},
+        {"name": "Models and tokens", "description": "What the providers' own SDKs ask beside."},
         {"name": "API keys", "description": "Management: who may call."},
         {"name": "Requests", "description": "Management: what was called."},
     ],

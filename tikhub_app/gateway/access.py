@@ -46,12 +46,16 @@ def read_credential(headers: Mapping[str, str], query: Mapping[str, str], *, all
     return credential
 
 
-async def authenticate(store: ConfigurationStore, headers: Mapping[str, str], query: Mapping[str, str]) -> Principal:
+async def authenticate(
+    store: ConfigurationStore, headers: Mapping[str, str], query: Mapping[str, str], *, allow_query: bool = False
+) -> Principal:
     """The principal of the key presented; no query for a key seen before.
+
+    :param allow_query: the key may stand in the query string, as ``key``.
 
     :raises AuthenticationFailed: no key, two keys, wrong, revoked or expired.
     """
-    key_hash = key_format.digest(read_credential(headers, query))
+    key_hash = key_format.digest(read_credential(headers, query, allow_query=allow_query))
     principal = store.cached_principal(key_hash)
     if principal is False:
         principal = await store.find_principal(key_hash)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +31,6 @@ from tikhub_app.upstream.aiohttp_transport import AiohttpTransport
 from tikhub_app.upstream.values import OpenReply
 
 LONGEST_REFUSAL = 1024 * 1024
-ACCOUNT_AT_FAULT = frozenset({401, 402, 403})
 
 
 @dataclass(slots=True)
@@ -62,13 +60,6 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - time.time())
     except (ValueError, TypeError):
         return None
-
-
-def is_json_object(body: bytes) -> bool:
-    try:
-        return isinstance(json.loads(body), dict)
-    except (ValueError, RecursionError):
-        return False
 
 
 async def find_acceptance(
@@ -129,6 +120,8 @@ async def _try(
             attempt_id=public_id("att", attempt.id),
             is_stream=parsed.is_stream,
             headers={name: headers[name] for name in upstream.provider.forwarded_headers if name in headers},
+            path_parameters=exchange.call.path_parameters,
+            query=parsed.query,
         ),
     )
     exchange.route, exchange.attempt = route, attempt
@@ -170,7 +163,7 @@ async def _refusal(
         body = b""
     finally:
         reply.close()
-    if status in ACCOUNT_AT_FAULT:
+    if upstream.provider.is_account_refusal(status, body):
         reason = f"The provider refused the account with HTTP {status}."
         resting.account_refused(upstream.upstream_id)
         exchange.writer.mark_upstream(UpstreamMark(upstream.upstream_id, reason, is_auth=True))
@@ -180,6 +173,8 @@ async def _refusal(
     if status < 400:
         return UpstreamInvalidResponse(f"The provider answered with an unexpected status, HTTP {status}.")
     wait = retry_after_s(reply.headers)
+    if wait is None:
+        wait = upstream.provider.read_retry_after(status, body)
     message = f"The provider answered with HTTP {status}."
     if status == 429 or status >= 500:
         resting.failed(upstream.upstream_id, wait)
@@ -195,7 +190,7 @@ async def _refusal(
         exchange.findings += [
             (exchange.attempt, provider.name, finding) for finding in provider.read_error(status, body)
         ]
-    if not is_json_object(body):
+    if not exchange.dialect.is_readable_error(body):
         # An HTML page of some proxy in between, or nothing: not an error that the caller's SDK could read.
         body = exchange.dialect.error_body(error, exchange.request_id)
         return PassedOn(error, status, body, "application/json", reply.headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils import timezone
 
@@ -26,20 +26,19 @@ class ConnectionReport:
     message: str
     http_status: int | None = None
     duration_ms: float = 0.0
+    is_account_refused: bool = False
 
 
 def test_connection(upstream: Upstream) -> ConnectionReport:
     """Send the provider's cheapest request with this account's credential, and note the outcome on the row."""
     started = time.perf_counter()
     report = _ask(upstream)
-    report = ConnectionReport(
-        report.ok, report.message, report.http_status, round((time.perf_counter() - started) * 1000, 1)
-    )
+    report = replace(report, duration_ms=round((time.perf_counter() - started) * 1000, 1))
     now = timezone.now()
     if report.ok:
         upstream.mark(last_checked_at=now, auth_failed_at=None, last_error="", last_error_at=None)
     else:
-        failed_at = now if report.http_status in (401, 402, 403) else upstream.auth_failed_at
+        failed_at = now if report.is_account_refused else upstream.auth_failed_at
         upstream.mark(last_checked_at=now, auth_failed_at=failed_at, last_error=report.message[:300], last_error_at=now)
     return report
 
@@ -54,8 +53,9 @@ def _ask(upstream: Upstream) -> ConnectionReport:
         return ConnectionReport(False, str(error))
     except UpstreamError as error:
         return ConnectionReport(False, error.message)
-    if reply.status in (401, 402, 403):
-        return ConnectionReport(False, f"The provider refused the credential (HTTP {reply.status}).", reply.status)
+    if provider.is_account_refusal(reply.status, reply.body):
+        message = f"The provider refused the credential (HTTP {reply.status})."
+        return ConnectionReport(False, message, reply.status, is_account_refused=True)
     if not 200 <= reply.status < 300:
         return ConnectionReport(
             False, f"The provider answered with HTTP {reply.status}; check the base URL.", reply.status

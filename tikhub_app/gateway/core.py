@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from functools import partial
+from math import ceil
 
 from tikhub_app.conf import settings
 from tikhub_app.exceptions import GatewayError, UpstreamError, UpstreamInvalidResponse
@@ -24,11 +25,12 @@ from tikhub_app.gateway.exchange import Exchange
 from tikhub_app.gateway.inbound import CallerGone, Headers, InboundCall, Reply
 from tikhub_app.gateway.ledger import LedgerWriter, RequestRow, writer
 from tikhub_app.gateway.ledger.rows import CHARACTERS_PER_TOKEN, clean
+from tikhub_app.gateway.pricing import FREE_OPERATIONS
 from tikhub_app.gateway.relay import StreamRelay
 from tikhub_app.gateway.routing import RestingUpstreams, candidates
 from tikhub_app.models import CallStatus, Departure
 from tikhub_app.models.identifiers import public_id, uuid7
-from tikhub_app.providers.facts import ReplyFacts, Usage
+from tikhub_app.providers.facts import ReplyFacts, StreamForm, Usage
 from tikhub_app.upstream.aiohttp_transport import AiohttpTransport
 from tikhub_app.upstream.values import OpenReply
 
@@ -142,7 +144,9 @@ class Gateway:
         call, row = exchange.call, exchange.row
         snapshot = self.configuration.snapshot() or await self.configuration.open()
         exchange.snapshot = snapshot
-        principal = await authenticate(self.configuration, call.headers, call.query)
+        principal = await authenticate(
+            self.configuration, call.headers, call.query, allow_query=exchange.dialect.takes_key_from_query
+        )
         exchange.identify(principal)
         self._note_use(principal.key_id)
         check_operation(principal, call.operation)
@@ -156,14 +160,17 @@ class Gateway:
         routes = candidates(snapshot, principal, parsed.model, call.dialect, call.operation, self.resting)
         first = routes[0]
         price = snapshot.prices.find(first.upstream.provider.name, first.upstream_model, parsed.model)
-        if price is not None:
+        if price is not None and call.operation not in FREE_OPERATIONS:
             output = parsed.max_output_tokens or USUAL_OUTPUT_TOKENS
             tokens = Usage(input_uncached=len(call.body) // CHARACTERS_PER_TOKEN, output_visible=min(output, 2**31))
             row.reserved_cost_usd = min(price.cost_pico(tokens), 2**62)
         reply = await find_acceptance(exchange, routes, self.transport, self.resting)
         try:
-            if parsed.is_stream and "text/event-stream" in reply.headers.get("content-type", ""):
-                return await self._stream(exchange, reply)
+            if parsed.is_stream and exchange.route is not None:
+                content_type = reply.headers.get("content-type", "")
+                form = exchange.route.upstream.provider.stream_form(call.operation, content_type)
+                if form is not None:
+                    return await self._stream(exchange, reply, form)
             return await self._whole(exchange, reply)
         except BaseException:
             reply.close()
@@ -207,14 +214,14 @@ class Gateway:
         headers.append(("content-length", str(len(body))))
         return Reply(reply.status, headers, body)
 
-    async def _stream(self, exchange: Exchange, reply: OpenReply) -> Reply:
+    async def _stream(self, exchange: Exchange, reply: OpenReply, form: StreamForm) -> Reply:
         parsed, route = exchange.parsed, exchange.route
         assert parsed is not None
         assert route is not None
         reader = route.upstream.provider.open_stream(
             exchange.call.operation, keeps_usage=parsed.wants_usage, text_limit=exchange.text_limit()
         )
-        relay = StreamRelay(exchange, reply, reader)
+        relay = StreamRelay(exchange, reply, reader, form)
         try:
             model = await relay.open()
         except PassedOn as passed:
@@ -230,7 +237,7 @@ class Gateway:
     @staticmethod
     def _headers(exchange: Exchange, reply: OpenReply, model: str) -> Headers:
         headers = [("content-type", reply.headers.get("content-type", "application/json"))]
-        headers.append(("x-request-id", exchange.request_id))
+        headers += exchange.dialect.identity_headers(exchange.request_id)
         if model.isascii() and model.isprintable() and model:
             headers.append(("x-tikhub-model", model))
         if exchange.row.is_sandbox:
@@ -247,7 +254,7 @@ class Gateway:
         exchange.close(CallStatus.FAILED, passed.status, error=passed.error, answer=passed.body)
         headers = [
             ("content-type", passed.content_type),
-            ("x-request-id", exchange.request_id),
+            *exchange.dialect.identity_headers(exchange.request_id),
             ("content-length", str(len(passed.body))),
         ]
         if exchange.row.is_sandbox:
@@ -255,6 +262,9 @@ class Gateway:
         for name in ("retry-after", "retry-after-ms", "x-should-retry"):
             if name in passed.headers:
                 headers.append((name, passed.headers[name]))
+        wait = passed.error.retry_after_s
+        if wait is not None and "retry-after" not in passed.headers and "retry-after-ms" not in passed.headers:
+            headers.append(("retry-after", str(ceil(wait))))  # the provider names it in its body only
         return Reply(passed.status, headers, passed.body)
 
     def _refuse(self, exchange: Exchange, error: GatewayError) -> Reply:
@@ -272,7 +282,7 @@ def early_refusal(dialect: str, error: GatewayError, request_id: str = "") -> Re
     body = DIALECTS[dialect].error_body(error, identity)
     headers = [
         ("content-type", "application/json"),
-        ("x-request-id", identity),
+        *DIALECTS[dialect].identity_headers(identity),
         ("x-should-retry", "true" if error.retryable else "false"),
         ("content-length", str(len(body))),
         ("connection", "close"),

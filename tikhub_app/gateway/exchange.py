@@ -15,7 +15,7 @@ from tikhub_app.gateway.inbound import Headers, InboundCall
 from tikhub_app.gateway.ledger import AttemptRow, Finish, LedgerWriter, RequestRow
 from tikhub_app.gateway.ledger.rows import attempt_finish_values, clean, request_finish_values
 from tikhub_app.gateway.payloads import PayloadDraft, effective_policy
-from tikhub_app.gateway.pricing import Price
+from tikhub_app.gateway.pricing import FREE_OPERATIONS, Price
 from tikhub_app.gateway.snapshot import RouteView, Snapshot
 from tikhub_app.models import CallStatus, Departure
 from tikhub_app.models.identifiers import public_id
@@ -81,6 +81,12 @@ class Exchange:
             return None
         return self.snapshot.prices.find(self.route.upstream.provider.name, model, self.attempt.upstream_model)
 
+    def price_of(self, model: str) -> Price | None:
+        """Price of another model of the same provider that worked on the answer."""
+        if self.snapshot is None or self.route is None:
+            return None
+        return self.snapshot.prices.find(self.route.upstream.provider.name, model)
+
     def mark_first_byte(self, *, will_stream: bool) -> None:
         """Note when the first byte leaves for the caller, and how much of the time was our own."""
         row = self.row
@@ -102,8 +108,10 @@ class Exchange:
         if error is not None:
             attempt.error_code, attempt.error_message = clean(error.code or "", 80), clean(error.message, 500)
         if facts is not None:
-            price = self.price(facts.answered_model)
-            attempt.settle(facts, price, len(self.call.body))
+            if self.row.operation not in FREE_OPERATIONS:
+                price = self.price(facts.answered_model)
+                others = [(usage, self.price_of(model)) for model, usage in facts.other_models.items()]
+                attempt.settle(facts, price, len(self.call.body), others)
             vendor = attempt.provider
             self.findings += [(attempt, vendor, finding) for finding in facts.findings]
             self.row.answered_model = clean(facts.answered_model, 200)
@@ -171,7 +179,7 @@ class Exchange:
         )
 
     def error_headers(self, error: GatewayError) -> Headers:
-        headers = [("content-type", "application/json"), ("x-request-id", self.request_id)]
+        headers = [("content-type", "application/json"), *self.dialect.identity_headers(self.request_id)]
         headers.append(("x-should-retry", "true" if error.retryable else "false"))
         if error.retry_after_s is not None:
             headers.append(("retry-after", str(max(0, round(error.retry_after_s)))))

@@ -36,6 +36,8 @@ class InboundCall:
     body: bytes
     door: str
     query: Mapping[str, str] = field(default_factory=dict)
+    #: What the path says beside dialect and operation, such as Gemini's model.
+    path_parameters: Mapping[str, str] = field(default_factory=dict)
     #: Reads the body once the caller is known, so that nobody without a key can fill the memory. Given instead of
     #: ``body``; raises :class:`CallerGone` or an error of the caller's.
     read_body: Callable[[], Awaitable[bytes]] | None = None

@@ -14,7 +14,8 @@ from tikhub_app.providers.base import StreamReader
 # Words of the protocol, not of people: a redacted payload keeps them, so that it still shows what kind of call it was.
 STRUCTURAL_NAMES = frozenset({
     "role", "type", "model", "id", "object", "finish_reason", "detail", "service_tier", "system_fingerprint", "status",
-    "tool_call_id", "reasoning_effort", "verbosity", "format",
+    "tool_call_id", "reasoning_effort", "verbosity", "format", "stop_reason", "tool_use_id", "media_type",
+    "finishReason", "mimeType", "modality", "category", "probability", "blockReason", "modelVersion", "responseId",
 })  # fmt: skip
 LONGEST_STRUCTURAL_VALUE = 80
 

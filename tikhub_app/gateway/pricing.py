@@ -14,6 +14,9 @@ from tikhub_app.models.money import to_pico
 from tikhub_app.models.routes import WILDCARDS
 from tikhub_app.providers.facts import Usage
 
+#: What providers answer without charge, in every dialect.
+FREE_OPERATIONS = frozenset({"count_tokens"})
+
 PER = 1_000_000
 MOST_REMEMBERED_MODELS = 2_048
 

@@ -19,7 +19,8 @@ from tikhub_app.gateway.attempts import PassedOn
 from tikhub_app.gateway.exchange import Exchange
 from tikhub_app.models import CallStatus, Departure
 from tikhub_app.providers.base import StreamReader
-from tikhub_app.providers.facts import EventVerdict
+from tikhub_app.providers.facts import EventVerdict, StreamForm
+from tikhub_app.upstream.json_array import SEPARATOR, ArraySplitter, element_data
 from tikhub_app.upstream.sse import EventSplitter, event_data
 from tikhub_app.upstream.values import OpenReply
 
@@ -35,15 +36,18 @@ class StreamRelay:
     """One streamed answer on its way from the provider to the caller."""
 
     __slots__ = (
-        "_bytes", "_chunks", "_error_data", "_exchange", "_failure", "_garbage", "_has_ended", "_has_started",
+        "_array", "_bytes", "_chunks", "_error_data", "_exchange", "_failure", "_garbage", "_has_ended", "_has_started",
         "_pending", "_reader", "_reply", "_sent", "_splitter",
     )  # fmt: skip
 
-    def __init__(self, exchange: Exchange, reply: OpenReply, reader: StreamReader) -> None:
+    def __init__(
+        self, exchange: Exchange, reply: OpenReply, reader: StreamReader, form: StreamForm = StreamForm.EVENTS
+    ) -> None:
         self._exchange = exchange
         self._reply = reply
         self._reader = reader
-        self._splitter = EventSplitter(settings.MAX_EVENT_BYTES)
+        self._array = ArraySplitter(settings.MAX_EVENT_BYTES) if form is StreamForm.JSON_ARRAY else None
+        self._splitter = self._array or EventSplitter(settings.MAX_EVENT_BYTES)
         self._chunks: AsyncIterator[bytes] = reply.chunks()
         self._pending = b""
         self._error_data = b""
@@ -101,7 +105,7 @@ class StreamRelay:
     def _as_refusal(self) -> PassedOn:
         """The error event as an HTTP error, with the status that it names itself or 502."""
         body = self._error_data
-        status = 502
+        status = self._reader.error_status(body) or 502
         try:
             error = json.loads(body)["error"]
             for field in ("status", "code"):
@@ -130,7 +134,7 @@ class StreamRelay:
         """Events that go to the caller, up to one that is not what the provider's API promises."""
         passed = []
         for event in events:
-            data = event_data(event)
+            data = event_data(event) if self._array is None else element_data(event)
             try:
                 verdict = self._reader.read_event(data)
             except ValueError as error:
@@ -143,6 +147,8 @@ class StreamRelay:
                 self._failure = UpstreamServerError("The provider reported an error within its stream.")
             elif verdict is EventVerdict.END:
                 self._has_ended = True
+            elif self._array is not None and not data and not self._is_complete() and self._failure is None:
+                break  # the bracket that would make a whole of half an answer
             passed.append(event)
         return passed
 
@@ -174,7 +180,7 @@ class StreamRelay:
                 logger.exception("A stream failed inside the gateway (%s).", exchange.request_id)
                 self._failure = GatewayError("The gateway failed to relay this answer.")
                 yield self._error_event(self._failure)
-            if self._failure is None and not self._reader.is_complete():
+            if self._failure is None and not self._is_complete():
                 self._failure = UpstreamInvalidResponse("The provider's stream ended before it was complete.")
                 yield self._error_event(self._failure)
             self._close(CallStatus.DONE if self._failure is None else CallStatus.FAILED)
@@ -207,8 +213,14 @@ class StreamRelay:
         if leftover:
             yield leftover
 
+    def _is_complete(self) -> bool:
+        return self._reader.is_complete() and (self._array is None or self._array.is_closed)
+
     def _error_event(self, error: GatewayError) -> bytes:
-        return self._exchange.dialect.error_event(error, self._exchange.request_id)
+        dialect, request_id = self._exchange.dialect, self._exchange.request_id
+        if self._array is not None:  # an element more, and no bracket: the array must not pass for a whole one
+            return SEPARATOR + dialect.error_body(error, request_id)
+        return dialect.error_event(error, request_id)
 
     def _close(self, status: CallStatus, departure: Departure = Departure.STAYED) -> None:
         exchange = self._exchange
@@ -248,7 +260,7 @@ class StreamRelay:
                     self._refuse_garbage()
                     if self._has_ended:
                         break
-            if self._reader.is_complete():
+            if self._is_complete():
                 departure = Departure.DRAINED
         except (TimeoutError, UpstreamError, ValueError) as error:
             logger.info("An abandoned stream could not be read to its end: %s", type(error).__name__)

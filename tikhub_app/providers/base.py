@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tikhub_app.exceptions import UnsupportedFeature
-from tikhub_app.providers.facts import EventVerdict, FilterFinding, ReplyFacts
+from tikhub_app.providers.facts import EventVerdict, FilterFinding, ReplyFacts, StreamForm
 from tikhub_app.upstream.values import Timeouts, UpstreamRequest
 
 USER_AGENT = "tikhub-ai-gateway"
+#: Statuses by which nearly every provider says that it does not take our account.
+ACCOUNT_REFUSALS = frozenset({401, 402, 403})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class ProviderCall:
     """One call in the provider's own dialect.
 
     ``body`` is what the caller sent, byte for byte, unless the gateway had to change a top-level field.
-    ``headers`` are the caller's headers that may go upstream, with lower-case names.
+    ``headers`` are the caller's headers that may go upstream, with lower-case names; credentials are in none of these.
     ``attempt_id`` goes along as the provider's correlation header, so that each line of its bill joins one attempt.
     """
 
@@ -46,6 +48,10 @@ class ProviderCall:
     attempt_id: str
     is_stream: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: What the caller's path and query say beside dialect, operation and credential; None where the caller speaks
+    #: another dialect, and the provider chooses.
+    path_parameters: Mapping[str, str] | None = None
+    query: Mapping[str, str] | None = None
 
 
 class StreamReader:
@@ -64,8 +70,12 @@ class StreamReader:
         """Whether the stream may end here: the terminator, or all that must precede it, has passed."""
         raise NotImplementedError
 
+    def error_status(self, data: bytes) -> int | None:
+        """The HTTP status that an in-band error stands for, where the provider's error names it in its own way."""
+        return None
+
     def facts(self) -> ReplyFacts:
-        """What was learned so far; called once, when the stream is over or broken."""
+        """What was learned so far; called after the first event, and when the stream is over or broken."""
         raise NotImplementedError
 
     def assembled(self) -> dict[str, Any]:
@@ -120,9 +130,21 @@ class Provider:
         """
         raise UnsupportedFeature(f"{self.label} does not support {operation}.")
 
+    def is_account_refusal(self, status: int, body: bytes) -> bool:
+        """Whether a refusal is about the operator's account, and not about the caller's request."""
+        return status in ACCOUNT_REFUSALS
+
+    def read_retry_after(self, status: int, body: bytes) -> float | None:
+        """Seconds to wait as the body of a refusal names them; headers are read by the gateway, and win."""
+        return None
+
     def read_error(self, status: int, body: bytes) -> list[FilterFinding]:
         """Content-filter findings in the body of a refusal; most refusals have none."""
         return []
+
+    def stream_form(self, operation: str, content_type: str) -> StreamForm | None:
+        """How a streamed answer of this content type is cut into events; None: it is read whole."""
+        return StreamForm.EVENTS if "text/event-stream" in content_type else None
 
     def open_stream(self, operation: str, *, keeps_usage: bool, text_limit: int) -> StreamReader:
         """A reader for one streamed answer.

@@ -61,6 +61,10 @@ class ReplyFacts:
     answered_model: str = ""
     finish_reason: str = ""
     usage: Usage | None = None
+    #: The stream ended before its last word on usage: what came in is known, what went out is only begun.
+    is_usage_provisional: bool = False
+    #: Usage by other models that worked on the same answer and are billed at their own price; not in ``usage``.
+    other_models: dict[str, Usage] = field(default_factory=dict)
     findings: list[FilterFinding] = field(default_factory=list)
     server_tool_calls: dict[str, int] = field(default_factory=dict)
     #: Characters of output seen, the basis of an estimate when no usage came.
@@ -77,3 +81,12 @@ class EventVerdict(Enum):
     ERROR = auto()
     #: The terminator; passed on, nothing may follow.
     END = auto()
+
+
+class StreamForm(Enum):
+    """How a streamed answer is framed."""
+
+    #: Server-sent events.
+    EVENTS = auto()
+    #: One JSON array that grows; its elements are the events.
+    JSON_ARRAY = auto()

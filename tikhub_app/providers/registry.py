@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tikhub_app.exceptions import ConfigurationError
+from tikhub_app.providers.anthropic import Anthropic
 from tikhub_app.providers.base import Provider
+from tikhub_app.providers.gemini import Gemini
 from tikhub_app.providers.openai import OpenAI
 from tikhub_app.providers.openai_compatible import OpenAICompatible
 
@@ -12,6 +14,8 @@ PROVIDERS: dict[str, Provider] = {
     for provider in (
         OpenAI(),
         OpenAICompatible(),
+        Anthropic(),
+        Gemini(),
     )
 }
 

@@ -37,7 +37,9 @@ class Exchange:
         self._received: ReceivedCall = sandbox.calls.begin(
             vendor.name, operation.name if operation else "unknown", request
         )
-        self._call = Call(request.method, request.path, self._received.headers, dict(request.match_info), b"")
+        self._call = Call(
+            request.method, request.path, self._received.headers, dict(request.match_info), b"", dict(request.query)
+        )
         self._job: Job | None = None
         self._line: BillLine | None = None
         self._generated = 0
@@ -104,7 +106,7 @@ class Exchange:
                 pass  # the operation refuses it, if it wanted JSON
         document: Mapping[str, Any] = call.document if isinstance(call.document, dict) else {}
         suffix: dict[str, str] = {}
-        asked_model = document.get("model")
+        asked_model = call.path_parameters.get("model") or document.get("model")
         if isinstance(asked_model, str):
             call.model, *pairs = asked_model.split("+")
             suffix = dict(pair.partition("=")[::2] for pair in pairs)

@@ -27,7 +27,7 @@ EDGE_PAGE = b"""<html>\r
 @dataclass(frozen=True, slots=True)
 class FaultParameters:
     after_chunks: int = 3  # how many events a stream gets out before it breaks
-    retry_after: float | None = 1  # seconds in Retry-After of status_429 and status_503; None leaves the header out
+    retry_after: float | None = 1  # seconds in Retry-After of status_429, _503 and _529; None leaves the header out
     seconds: float | None = None  # how long to wait: 5 for slow_first_byte, 120 at most for the hangs
     bytes: int = 1024 * 1024  # size of the huge event
     accepted: bool | None = None  # billed or not, whatever the table says
@@ -170,7 +170,9 @@ def _spoil_one(reply: Reply, parameters: FaultParameters, spoil: Callable[[bytes
 
 def _malformed_json(reply: Reply, parameters: FaultParameters, voice: Voice) -> Reply:
     if reply.streamed:
-        return _spoil_one(reply, parameters, lambda event: b'data: {"id": nope, "choices": [}\n\n')
+        broken = b'{"id": nope, "choices": [}'
+        event = b"data: " + broken + b"\n\n" if reply.frame_error is None else reply.frame_error(broken)
+        return _spoil_one(reply, parameters, lambda _: event)
     return _spoil_one(reply, parameters, lambda body: b'{"id": nope, ' + body[1:])
 
 
@@ -200,7 +202,10 @@ def _error_event_mid_stream(reply: Reply, parameters: FaultParameters, voice: Vo
         for send in _beginning(reply, parameters):
             generated = send.generated
             yield send
-        yield Send(voice.error_event(parameters.message), generated)
+        if reply.frame_error is not None:
+            yield Send(reply.frame_error(voice.error_body(500, parameters.message)), generated)
+        else:
+            yield Send(voice.error_event(parameters.message), generated)
 
     return replace(reply, steps=broken())
 
@@ -218,10 +223,10 @@ def _with_huge_event(controls: Controls, parameters: FaultParameters) -> Control
 
 
 def _refusals() -> Iterator[Fault]:
-    for status in (400, 401, 403, 404, 408, 409, 422, 429, 500, 503):
+    for status in (400, 401, 403, 404, 408, 409, 422, 429, 500, 503, 529):
         yield Fault(
             f"status_{status}",
-            f"{status} in the vendor's error form" + (", with Retry-After" if status in (429, 503) else ""),
+            f"{status} in the vendor's error form" + (", with Retry-After" if status in (429, 503, 529) else ""),
             status=status,
             accepted=False,
             drawn=status in (429, 500, 503),

@@ -78,6 +78,16 @@ class SandboxProcess:
         """The base URL for OpenAI's SDK, ``/v1`` included."""
         return f"{self.base_url}/openai/v1"
 
+    @property
+    def anthropic_url(self) -> str:
+        """The base URL for Anthropic's SDK, without ``/v1``."""
+        return f"{self.base_url}/anthropic"
+
+    @property
+    def gemini_url(self) -> str:
+        """The base URL for Google's SDK, without a version."""
+        return f"{self.base_url}/gemini"
+
     def bill(self, client_request_id: str | None = None) -> list[dict[str, Any]]:
         """The bill's lines in the order of acceptance, see bill.BillLine for their fields."""
         lines = self._ask("GET", "/sandbox/bill")["lines"]

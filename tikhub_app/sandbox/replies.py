@@ -4,7 +4,7 @@ A vendor's module produces a Reply; the fault table rewrites it; ``exchange.py``
 produced as they are played, so a long stream is never in memory as a whole.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -39,6 +39,8 @@ class Reply:
     content_length: int | None = None  # None: chunked transfer encoding
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Puts an error's body into this stream, where that is not done as the vendor's events do it.
+    frame_error: Callable[[bytes], bytes] | None = None
 
 
 def plain_reply(body: bytes, content_type: str, generated: int = 0) -> Reply:

@@ -64,6 +64,12 @@ def event_data(event: bytes) -> bytes:
         first_end = event.find(b"\n")
         if first_end == len(event) - 2 and event.endswith(b"\n\n") and b"\r" not in event:
             return event[6:first_end]
+        if first_end == len(event) - 3 and event.endswith(b"\r\n\r\n") and event.find(b"\r") == first_end - 1:
+            return event[6:-4]
+    elif event.startswith(b"event: ") and event.endswith(b"\n\n") and b"\r" not in event:
+        name_end = event.find(b"\n")
+        if event.startswith(b"data: ", name_end + 1) and event.find(b"\n", name_end + 1) == len(event) - 2:
+            return event[name_end + 7 : -2]
     lines = []
     for line in _LINE_END.split(event):
         if line.startswith(b"data:"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tikhub_app.exceptions import GatewayError, InvalidRequest, UnsupportedMedia
-from tikhub_app.gateway.inbound import InboundCall
+from tikhub_app.gateway.inbound import Headers, InboundCall
 
 LONGEST_MODEL_NAME = 200
 
@@ -34,6 +35,8 @@ class ParsedCall:
     #: Upper bound on output tokens, over all choices, when the caller gave one.
     max_output_tokens: int | None = None
     end_user: str = ""
+    #: Parameters of the query string that go upstream; never a credential.
+    query: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -41,6 +44,10 @@ class Dialect:
     """How callers of one wire format are read and answered."""
 
     name: ClassVar[str]
+    #: Headers in which callers of this dialect look for the id of their request; every answer carries it in each.
+    request_id_headers: ClassVar[tuple[str, ...]] = ("x-request-id",)
+    #: Whether ``?key=`` is taken for a credential.
+    takes_key_from_query: ClassVar[bool] = False
 
     def read_call(self, call: InboundCall) -> ParsedCall:
         """Read a request body.
@@ -49,6 +56,13 @@ class Dialect:
         """
         raise NotImplementedError
 
+    def is_readable_error(self, body: bytes) -> bool:
+        """Whether a provider's refusal is what this dialect's SDKs can read; others are written anew."""
+        try:
+            return isinstance(json.loads(body), dict)
+        except (ValueError, RecursionError):
+            return False
+
     def error_body(self, error: GatewayError, request_id: str) -> bytes:
         """An error as the body of an HTTP answer in this dialect."""
         raise NotImplementedError
@@ -56,6 +70,9 @@ class Dialect:
     def error_event(self, error: GatewayError, request_id: str) -> bytes:
         """An error as the last event of a stream whose status line is gone already."""
         raise NotImplementedError
+
+    def identity_headers(self, request_id: str) -> Headers:
+        return [(name, request_id) for name in self.request_id_headers]
 
     @staticmethod
     def check_model_name(model: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import isfinite
 from operator import attrgetter
@@ -91,24 +93,50 @@ class AttemptRow(Counted):
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     begun: float = field(default_factory=time.perf_counter)
 
-    def settle(self, facts: ReplyFacts | None, price: Price | None, request_bytes: int) -> None:
-        """Usage and cost of this try. Without usage from the provider both are estimated, and flagged so."""
+    def settle(
+        self,
+        facts: ReplyFacts | None,
+        price: Price | None,
+        request_bytes: int,
+        others: Sequence[tuple[Usage, Price | None]] = (),
+    ) -> None:
+        """Usage and cost of this try. Without usage from the provider both are estimated, and flagged so.
+
+        ``others`` is what further models used for the same answer, each at its own price.
+        """
         if facts is None:
             return
         usage, source = facts.usage, UsageSource.PROVIDER
+        seen = -(-facts.output_characters // CHARACTERS_PER_TOKEN)
         if usage is None:
             source = UsageSource.ESTIMATED
-            usage = Usage(
-                input_uncached=request_bytes // CHARACTERS_PER_TOKEN,
-                output_visible=-(-facts.output_characters // CHARACTERS_PER_TOKEN),
-            )
+            usage = Usage(input_uncached=request_bytes // CHARACTERS_PER_TOKEN, output_visible=seen)
+        elif facts.is_usage_provisional:
+            source = UsageSource.ESTIMATED
+            usage = replace(usage, output_visible=max(usage.output_visible, seen - usage.reasoning))
         self.count(usage, source)
+        self._charge(usage, price)
+        for used, price_of_other in others:
+            self._add(used)
+            self._charge(used, price_of_other)
+        self.cost_is_estimate = source is not UsageSource.PROVIDER and self.cost_usd > 0
+
+    def _add(self, usage: Usage) -> None:
+        for name in UsageCounters.COUNTERS:
+            setattr(self, name, getattr(self, name) + getattr(usage, name))
+        self.usage_mismatch = self.usage_mismatch or usage.is_mismatch
+
+    def _charge(self, usage: Usage, price: Price | None) -> None:
         if price is None:
             self.is_unpriced = True
-        else:
+            return
+        self.cost_usd += price.cost_pico(usage)
+        if self.price is None:
             self.price = price.as_json
-            self.cost_usd = price.cost_pico(usage)
-            self.cost_is_estimate = source is not UsageSource.PROVIDER and self.cost_usd > 0
+        else:  # a price snapshot of several models
+            snapshot = json.loads(self.price)
+            snapshot.setdefault("others", []).append(json.loads(price.as_json))
+            self.price = json.dumps(snapshot)
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ class Call:
     headers: Mapping[str, str]  # lower-case names
     path_parameters: Mapping[str, str]
     body: bytes
+    query: Mapping[str, str] = field(default_factory=dict)
     document: Any = None  # the body's JSON, or None
     is_json: bool = False
     model: str | None = None  # as asked for, without the sandbox's suffix
