@@ -168,6 +168,7 @@ TABLE: dict[str, tuple[Expected, Expected]] = {
     "status_500": (passed(500, openai.InternalServerError),) * 2,
     "status_502": (passed(502, openai.InternalServerError),) * 2,
     "status_503": (passed(503, openai.InternalServerError, retry_after="1"),) * 2,
+    "status_529": (passed(529, openai.InternalServerError),) * 2,
     "slow_first_byte;seconds=0.3": (FINE, FINE),
     "reset_before_headers": (broken(INVALID, billed=0),) * 2,
     "reset_before_headers;accepted": (broken(INVALID),) * 2,
