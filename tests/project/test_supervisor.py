@@ -69,6 +69,8 @@ class Service:
                 | variables,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
+                # A shell's background job ignores Ctrl-C, and its children do so too.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     def start_and_wait(self) -> str:
